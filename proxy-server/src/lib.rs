@@ -29,6 +29,7 @@ mod sync;
 mod tasks;
 mod telemetry;
 mod tenant;
+mod text;
 mod upstream;
 
 pub use crate::cli::Cli;

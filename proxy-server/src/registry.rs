@@ -52,7 +52,7 @@ pub(crate) use self::transaction::{
 };
 use crate::sync::lock;
 use crate::tasks::Tasks;
-use crate::telemetry::{Actor, Audit, EventType, Histogram, PendingRecords, StateChanges};
+use crate::telemetry::{Actor, Audit, Entry, EventType, Histogram, PendingRecords, StateChanges};
 
 /// Maximum time for which a change waits for the changes before it, and maximum time for which it is decided on again
 /// because other gateways have changed the records.
@@ -323,9 +323,9 @@ impl Registry {
             if delta.is_empty() {
                 return Ok((outcome, PendingRecords::none()));
             }
-            let records = if shared.audit.is_open() { context.entries(&before, &delta) } else { Vec::new() };
+            let entries = context.entries(&before, &delta);
             // Renewals of leases have no record, so they go on while none can be written.
-            let place = (!records.is_empty()).then(|| shared.audit.reserve()).transpose();
+            let place = (!entries.is_empty()).then(|| shared.audit.reserve()).transpose();
             let place = place.map_err(|reason| {
                 shared.was_unrecorded.store(true, Ordering::Relaxed);
                 StorageError::new(Fault::Unrecorded, reason)
@@ -336,14 +336,14 @@ impl Registry {
             match persisted {
                 Ok(()) => {
                     // While no other change can come between.
-                    let records = place.map_or_else(PendingRecords::none, |place| place.record(records));
-                    self.publish(after);
+                    let records = place.map_or_else(PendingRecords::none, |place| place.record(entries.clone()));
+                    self.publish(after, entries);
                     return Ok((outcome, records));
                 }
                 Err(PersistError::Conflict) => self.reload().await.map_err(|error| self.fail(error))?,
                 Err(PersistError::Failed(error)) => {
                     // It may be stored nevertheless.
-                    let unknown = records.into_iter().map(|entry| entry.with("outcome", "unknown")).collect();
+                    let unknown = entries.into_iter().map(|entry| entry.with("outcome", "unknown")).collect();
                     if let Some(place) = place {
                         place.record(unknown).written().await;
                     }
@@ -354,13 +354,18 @@ impl Registry {
         Err(busy())
     }
 
-    /// Replaces the records, and publishes the snapshot if it is another one. Only the holder of the turn may call this, so
-    /// that readers see snapshots in order.
-    fn publish(&self, records: Records) {
-        let mut current = self.records();
-        let delta = Delta::between(&current, &records);
+    /// Returns the differences of records from those that are in effect.
+    fn differences(&self, records: &Records) -> Vec<Entry> {
+        let before = self.records().clone();
         let context = ChangeContext { by: Actor::Gateway, now: Timestamp::now() };
-        self.0.events.note_all(context.entries(&current, &delta));
+        context.entries(&before, &Delta::between(&before, records))
+    }
+
+    /// Replaces the records, announces their differences, and publishes the snapshot if it is another one. Only the holder of
+    /// the turn may call this, so that readers see snapshots in order.
+    fn publish(&self, records: Records, differences: Vec<Entry>) {
+        self.0.events.note_all(differences);
+        let mut current = self.records();
         *current = records;
         self.0.newest.send_if_modified(|newest| {
             let is_new = !Arc::ptr_eq(newest, current.snapshot());
@@ -388,7 +393,8 @@ impl Registry {
             let loaded = timeout(MAX_WAIT, shared.storage.reload(shared.limits)).await.unwrap_or_else(late)?;
             let Some(loaded) = loaded else { return Ok(()) };
             let Some(loss) = loaded.loss else {
-                self.publish(loaded.records);
+                let differences = self.differences(&loaded.records);
+                self.publish(loaded.records, differences);
                 return Ok(());
             };
             let merged = self.records().merge(&loaded.records, loss, shared.limits);
@@ -402,7 +408,8 @@ impl Registry {
                 Ok(()) => {
                     shared.storage.made_good();
                     recorded.into_iter().for_each(|entry| shared.audit.note(entry));
-                    self.publish(merged);
+                    let differences = self.differences(&merged);
+                    self.publish(merged, differences);
                     return Ok(());
                 }
                 // Another gateway has changed the records meanwhile, perhaps to the same.

@@ -66,7 +66,7 @@ pub(crate) async fn call_tool(
     let deadline = upstream.call_deadline();
     let record = CallRecord::begin(log, principal, &request);
     let (attribution, session) = (Attribution { tenant: Tenant::GATEWAY, record }, || upstream.session_label());
-    let line = OpenLine::new(attribution.record.clone());
+    let mut line = OpenLine::new(attribution.record.clone());
     let outcome = attempt(upstream, (&request, &attribution), || send(upstream, &request, deadline), session).await;
     match &outcome {
         Ok(answer) => line.end(ANSWERED_CALL, answer.bytes().len()),

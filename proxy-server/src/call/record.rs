@@ -12,6 +12,7 @@ use crate::call::access_log::AccessLog;
 use crate::protocol::{self, Message, Object};
 use crate::sync::lock;
 use crate::tenant::Tenant;
+use crate::text::shortened;
 
 /// Number of the next request, unique in the process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -46,7 +47,7 @@ impl OpenLine {
     }
 
     /// Writes the line.
-    pub(super) fn end(mut self, outcome: &'static str, response_bytes: usize) {
+    pub(super) fn end(&mut self, outcome: &'static str, response_bytes: usize) {
         if let Some(record) = self.0.take() {
             record.end(outcome, response_bytes);
         }
@@ -152,9 +153,9 @@ impl CallRecord {
         self.log.add(&Line {
             time,
             request: self.request,
-            id: shortened(message.id()),
+            id: shortened(message.id(), LONGEST_TEXT),
             principal: &self.principal,
-            method: shortened(message.method()),
+            method: shortened(message.method(), LONGEST_TEXT),
             name: named(message),
             upstream: attempts.upstream.as_deref(),
             session: attempts.session.as_deref(),
@@ -172,7 +173,7 @@ impl CallRecord {
 /// Returns the name of the tool or prompt, or the URI of the resource without user and query, which may be secrets.
 fn named(message: &Message) -> Option<Cow<'_, str>> {
     if let Some(name) = message.parameter("name").and_then(protocol::text) {
-        return Some(shortened(&name).to_owned().into());
+        return Some(shortened(&name, LONGEST_TEXT).to_owned().into());
     }
     let uri = message.parameter("uri").and_then(protocol::text)?;
     let end = uri.find(['?', '#']).unwrap_or(uri.len());
@@ -183,7 +184,7 @@ fn named(message: &Message) -> Option<Cow<'_, str>> {
         let (_, host) = authority.rsplit_once('@')?;
         Some(format!("{scheme}://{host}{path}"))
     });
-    Some(shortened(without_user.as_deref().unwrap_or(uri)).to_owned().into())
+    Some(shortened(without_user.as_deref().unwrap_or(uri), LONGEST_TEXT).to_owned().into())
 }
 
 /// Returns the trace context of a request, if it has the form of one (W3C Trace Context, 3.2).
@@ -196,11 +197,6 @@ fn traceparent(message: &Message) -> Option<String> {
             _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
         });
     is_valid.then(|| text.into_owned())
-}
-
-fn shortened(text: &str) -> &str {
-    let end = (0..=LONGEST_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 #[cfg(test)]

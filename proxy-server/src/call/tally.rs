@@ -1,12 +1,12 @@
 //! Numbers of calls, for metrics: what became of each, and for which class of principals. Counted per lane.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 
-use crate::call::record::{Attribution, CANCELLED, CallRecord};
+use crate::call::record::{Attribution, CANCELLED, OpenLine};
 use crate::error::Kind;
 use crate::policy::Principal;
 use crate::protocol::method_label;
@@ -23,8 +23,7 @@ pub(crate) type CallCounts = HashMap<(&'static str, &'static str, &'static str),
 pub(super) struct BegunCall<'a> {
     tally: &'a CallTally,
     /// Line in the access log.
-    record: Option<Arc<CallRecord>>,
-    response_bytes: usize,
+    line: OpenLine,
     method: &'static str,
     outcome: &'static str,
     class: &'static str,
@@ -42,8 +41,7 @@ impl CallTally {
     pub(super) fn begin(&self, principal: Principal, method: &str, attribution: &Attribution) -> BegunCall<'_> {
         BegunCall {
             tally: self,
-            record: attribution.record.clone(),
-            response_bytes: 0,
+            line: OpenLine::new(attribution.record.clone()),
             method: method_label(method),
             outcome: CANCELLED,
             class: principal.class(),
@@ -75,10 +73,9 @@ impl CallTally {
 impl BegunCall<'_> {
     /// Ends the call with an answer of this length, or with a failure.
     pub(super) fn end(mut self, outcome: Result<usize, Kind>) {
-        match outcome {
-            Ok(bytes) => (self.outcome, self.response_bytes) = (ANSWERED, bytes),
-            Err(kind) => self.outcome = kind.word(),
-        }
+        let (outcome, bytes) = outcome.map_or_else(|kind| (kind.word(), 0), |bytes| (ANSWERED, bytes));
+        self.outcome = outcome;
+        self.line.end(outcome, bytes);
     }
 }
 
@@ -86,9 +83,6 @@ impl Drop for BegunCall<'_> {
     fn drop(&mut self) {
         if let Some(calls) = self.tally.calls.own() {
             *lock(calls).entry((self.method, self.outcome, self.class)).or_default() += 1;
-        }
-        if let Some(record) = &self.record {
-            record.end(self.outcome, self.response_bytes);
         }
     }
 }

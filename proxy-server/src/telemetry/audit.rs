@@ -88,11 +88,6 @@ impl Audit {
         Ok(Self(Some(Arc::new(shared))))
     }
 
-    /// True if records are wanted.
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Returns the path of the file.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.0.as_ref().map(|shared| shared.path.as_path())

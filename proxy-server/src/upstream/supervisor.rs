@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::error::{Chain, Error};
 use crate::protocol::{Message, server_of};
 use crate::telemetry::{EventType, Secrets};
+use crate::text::shortened;
 use crate::upstream::environment::Environment;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::health;
@@ -267,8 +268,7 @@ impl Supervisor {
     fn failed(&self, reason: &str) {
         let masked = self.secrets.mask(reason);
         // A server chooses its own words, and may choose many.
-        let end = (0..=LONGEST_REASON.min(masked.len())).rev().find(|end| masked.is_char_boundary(*end));
-        let reason = masked.get(..end.unwrap_or_default()).unwrap_or_default();
+        let reason = shortened(&masked, LONGEST_REASON);
         warn!(upstream = %self.definition.name, reason, "upstream not connected");
         note(&self.environment.log, LineSource::Gateway, None, &format!("not connected: {reason}"));
         self.observed.send_modify(|observed| {

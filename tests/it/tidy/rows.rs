@@ -20,7 +20,7 @@ const ROWS: [&str; 12] = [
     "upstream",
     "registry protocol http",
     "error keys live telemetry tasks pieces lines tenant",
-    "sync",
+    "sync text",
 ];
 
 #[test]

@@ -63,13 +63,13 @@ fn records_whose_end_was_not_stored_are_taken_over_and_one_that_was_cut_short_is
     file.append(&entries(2)).expect("written");
     drop(file);
     let whole = fs::read(&path).expect("a log");
-    for (cut, expected) in [(0, 4), (1, 4), (20, 4)] {
+    for cut in [0, 1, 20] {
         fs::write(head_path(&path), &head).expect("the head of before");
         fs::write(&path, &whole[..whole.len() - cut]).expect("what a crash leaves");
         AuditFile::open(&path).expect("opened").append(&entries(1)).expect("written");
         let text = fs::read_to_string(&path).expect("a log");
         assert_eq!(text.contains("audit.recovered"), cut == 20, "{cut} bytes cut");
-        assert_eq!(verify(&[&path]), Ok(expected), "{cut} bytes cut");
+        assert_eq!(verify(&[&path]), Ok(4), "{cut} bytes cut");
     }
 }
 
